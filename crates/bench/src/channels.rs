@@ -40,8 +40,7 @@ fn send_to(operator: &Operator, receivers: &Receivers) {
 async fn misbehave(bed: &Bed, operator: &Operator, receivers: &Receivers) -> Result<()> {
     receivers.misbehave(receivers.discord.url());
     // Nobody trusts the authority of the test bed's API server.
-    let server = bed.kubectl_ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]).await?;
-    operator.set_env("DISCORD_WEBHOOK_URL", Some(server.trim()));
+    operator.set_env("DISCORD_WEBHOOK_URL", Some(&bed.server().await?));
     for (name, value) in mail_that_hangs_up().await? {
         operator.set_env(&name, Some(&value));
     }

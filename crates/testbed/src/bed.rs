@@ -106,6 +106,12 @@ impl Bed {
         said(args, self.kubectl(args).await?)
     }
 
+    /// Returns the URL of its API server.
+    pub async fn server(&self) -> Result<String> {
+        let url = self.kubectl_ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]).await?;
+        Ok(url.trim().to_owned())
+    }
+
     /// Waits until these CRDs are served. `kubectl wait` fails at once for a CRD without conditions.
     pub(crate) async fn established(&self, names: &[&str]) -> Result<()> {
         let crds: Api<CustomResourceDefinition> = Api::all(self.client().await?);

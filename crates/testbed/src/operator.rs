@@ -76,6 +76,12 @@ impl OperatorOptions {
         self
     }
 
+    /// Adds variables.
+    #[must_use]
+    pub fn envs<N: AsRef<str>, V: AsRef<str>>(self, all: impl IntoIterator<Item = (N, V)>) -> Self {
+        all.into_iter().fold(self, |options, (name, value)| options.env(name.as_ref(), value.as_ref()))
+    }
+
     /// Leaves a variable at the operator's own default.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

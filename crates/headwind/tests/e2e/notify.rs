@@ -29,8 +29,8 @@ const MARKUP: &str =
 
 /// Makes the operator send to the receivers.
 fn send_to(receivers: &Receivers, options: OperatorOptions) -> OperatorOptions {
-    let options = receivers.environment().iter().fold(options, |options, (name, value)| options.env(name, value));
     options
+        .envs(receivers.environment())
         .env("WEBHOOK_SECRET", KEY)
         .env("HEADWIND_UI_URL", "https://headwind.example")
         .env("HEADWIND_API_URL", "https://api.headwind.example")
@@ -69,7 +69,7 @@ pub(crate) async fn events() -> Result<()> {
             ("MAIL_FROM", "headwind@example.com"),
             ("MAIL_TO", "ops@example.com, team@example.com"),
         ];
-        mail.iter().fold(send_to(&receivers, options), |options, (name, value)| options.env(name, value))
+        send_to(&receivers, options).envs(mail)
     })
     .await?;
     let webhook = &receivers.webhook;

@@ -25,7 +25,7 @@ struct Pair {
 
 impl Pair {
     async fn new(hint: &str, env: &[(&str, &str)]) -> Result<Self> {
-        let with = |options: OperatorOptions| env.iter().fold(options, |options, (name, value)| options.env(name, value));
+        let with = |options: OperatorOptions| options.envs(env.iter().copied());
         let world = World::with(hint, with).await?;
         let second = with(OperatorOptions::new(&world.namespace)).replica("headwind-1");
         let second = Operator::run(world.bed, second).await?;

@@ -32,14 +32,11 @@ pub(crate) async fn receivers() -> Result<()> {
     let receivers = Receivers::start().await?;
     let elsewhere = Receiver::start(200, "ok").await?;
     let mail = mail_that_hangs_up().await?;
-    let world = World::prepared("notifybad", &[], |options| {
-        let options = mail.iter().fold(send_to(&receivers, options), |options, (name, value)| options.env(name, value));
-        options.env("WEBHOOK_MAX_RETRIES", "1")
-    })
-    .await?;
-    let api_server = world.bed.kubectl_ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]).await?;
+    let world =
+        World::prepared("notifybad", &[], |options| send_to(&receivers, options).envs(mail).env("WEBHOOK_MAX_RETRIES", "1")).await?;
+    let api_server = world.bed.server().await?;
     // Nobody trusts the authority of the test bed's API server.
-    world.operator.set_env("DISCORD_WEBHOOK_URL", Some(&format!("{}/hooks/{SECRET_PATH}", api_server.trim())));
+    world.operator.set_env("DISCORD_WEBHOOK_URL", Some(&format!("{api_server}/hooks/{SECRET_PATH}")));
     world.operator.start().await?;
     world.operator.ready().await?;
     let live = world.create(&World::direct(WorkloadKind::Deployment, "web", &image("h/web", "1.0.0")).replicas(0)).await?;

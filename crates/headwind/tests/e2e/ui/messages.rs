@@ -18,7 +18,7 @@ const WIDTH: u32 = 560;
 pub(crate) async fn pictures() -> Result<()> {
     let folder = PathBuf::from(std::env::var_os(FOLDER).context("no folder")?);
     let (receivers, mailpit) = (Receivers::start().await?, Mailpit::start().await?);
-    let (server, sent) = (mailpit.smtp(), receivers.environment());
+    let server = mailpit.smtp();
     let mail = [
         ("MAIL_ENABLED", "true"),
         ("MAIL_SERVER", &server),
@@ -29,10 +29,7 @@ pub(crate) async fn pictures() -> Result<()> {
         ("SLACK_SIGNING_SECRET", "of-the-pictures"),
         ("SLACK_USERS", "U1=ann"),
     ];
-    let options = |options: OperatorOptions| {
-        let options = sent.iter().fold(options, |options, (name, value)| options.env(name, value));
-        mail.iter().fold(options, |options, (name, value)| options.env(name, value))
-    };
+    let options = |options: OperatorOptions| options.envs(receivers.environment()).envs(mail);
     let Some(visit) = Visit::with("pictures_of_messages", &[], options).await? else { return Ok(()) };
     let (world, browser) = (&visit.world, &visit.browser);
     world.create(&World::asking(WorkloadKind::Deployment, "cart", &image("shop/cart", "1.4.2"))).await?;
