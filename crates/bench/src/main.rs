@@ -1,9 +1,9 @@
 //! `make bench`: measures Headwind on the real control plane of the test bed, in one run.
 //!
 //! Prints a table; `--write FILE` also writes it between the two markers of that file, and `--sizes` sets other numbers
-//! of Deployments, `--finished` another number of finished requests for each (0: not measured). The bench only measures: it fails only if
-//! something does not work at all. Values that depend on the machine are ratios to the same work without Headwind, both
-//! in the same loop.
+//! of Deployments, `--finished` another number of finished requests for each (0: not measured). `--only-deployments`
+//! leaves out the receivers and the pages. The bench only measures: it fails only if something does not work at all.
+//! Values that depend on the machine are ratios to the same work without Headwind, both in the same loop.
 //!
 //! `--soak MINUTES` runs the mixed load of [`soak`] instead, which fails when a limit is exceeded. `--peer-keel BINARY`
 //! compares Headwind with another tool instead, in [`peers`]; `--quiet SECONDS` and `--polled NUMBER` set its quiet time
@@ -77,10 +77,13 @@ async fn run() -> Result<()> {
     let each = option("--finished").map_or(Ok(EACH), |text| text.parse()).context("--finished 10")?;
     let bed = Bed::start().await?;
     let client = bed.client().await?;
-    report::say("two operators, one of them with receivers of notifications that misbehave");
-    let mut report = Report { channels: Some(channels::run(bed, &client).await?), ..Report::default() };
-    let (pages, listed) = pages(bed, &client).await?;
-    (report.pages, report.listed) = (Some(pages), Some(listed));
+    let mut report = Report::default();
+    if !arguments.iter().any(|argument| argument == "--only-deployments") {
+        report::say("two operators, one of them with receivers of notifications that misbehave");
+        report.channels = Some(channels::run(bed, &client).await?);
+        let (pages, listed) = pages(bed, &client).await?;
+        (report.pages, report.listed) = (Some(pages), Some(listed));
+    }
     let (namespace, operator) = site(bed, "bench").await?;
     let mut made = 0;
     for size in sizes {

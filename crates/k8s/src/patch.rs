@@ -1,11 +1,12 @@
 //! Changes of a workload, as JSON Patch (RFC 6902) values.
 //!
 //! Each patch guards itself. It `test`s that the object is the one of the decision (UID), that no other update changed
-//! it (`last-update`, `last-request`), and that the container still has its previous image. Only then it replaces that
-//! one field and writes Headwind's annotations. The server rejects the patch of a late leader or a repeated patch
-//! (422).
+//! it (`last-update`, `last-request`), and that the container still has its previous image. An update also `test`s the
+//! version of the object (`resourceVersion`), because the settings in its annotations decided about the update. A
+//! rollback does not: it must succeed while the status of the object changes. Only then the patch replaces that one field
+//! and writes Headwind's annotations. The server rejects the patch of a late leader or a repeated patch (422).
 
-use headwind_core::request::Apply;
+use headwind_core::request::{Apply, ChangeKind};
 use headwind_core::settings::key::{self, is_managed};
 use headwind_core::workload::{Container, Destination, Workload};
 use json_patch::jsonptr::PointerBuf;
@@ -32,6 +33,9 @@ pub enum PatchError {
 pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
     let object = Object::of(workload);
     let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
+    if apply.changes.iter().any(|change| change.kind == ChangeKind::Update) {
+        operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version)));
+    }
     let foreign = is_foreign(&workload.annotations, object.uid);
     let last = [key::LAST_UPDATE, key::LAST_REQUEST].map(|key| (key, workload.annotations.get(key)));
     for (key, value) in last {

@@ -8,6 +8,7 @@
 //! Everything here is a copy of what the API server has and can be rebuilt at any time. Absence in a copy is not
 //! absence in the cluster.
 
+pub(crate) mod early_reads;
 pub(crate) mod feed;
 pub(crate) mod index;
 pub(crate) mod known_limits;

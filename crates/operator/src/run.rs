@@ -31,6 +31,7 @@ use crate::api::handle::Handle;
 use crate::cluster::ClusterClient;
 use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
+use crate::observe::early_reads::EarlyReads;
 use crate::observe::feed::{RequestFeed, Targets};
 use crate::observe::namespaces::{self, Defaults};
 use crate::observe::nodes;
@@ -154,9 +155,11 @@ impl Operator {
         let asked = Arc::clone(&asking);
         metrics.collect(Box::new(QuotaGauge(move || asked.client.quotas())));
         let last_scans = Arc::default();
+        let early_reads = Arc::new(EarlyReads::new(cluster.clone()));
         let proposer = Proposer {
             state: Arc::clone(&state),
             cluster: cluster.clone(),
+            early_reads: Arc::clone(&early_reads),
             events: events.clone(),
             metrics: metrics.clone(),
             queue: queue.clone(),
@@ -230,6 +233,7 @@ impl Operator {
         let reconciler = Arc::new(Reconciler {
             state: Arc::clone(&state),
             cluster: cluster.clone(),
+            early_reads,
             events: events.clone(),
             metrics: metrics.clone(),
             history_limit: config.history_limit,

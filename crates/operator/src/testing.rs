@@ -20,6 +20,8 @@ use crate::api::pods::Pods;
 use crate::cluster::ClusterClient;
 use crate::cluster::as_caller::CallerClient;
 use crate::cluster::served_versions::ServedVersions;
+#[cfg(test)]
+use crate::observe::early_reads::EarlyReads;
 use crate::observe::queue::queue;
 use crate::observe::state::State;
 #[cfg(test)]
@@ -227,6 +229,7 @@ impl Site {
         Proposer {
             state: Arc::clone(state),
             cluster: cluster.clone(),
+            early_reads: Arc::new(EarlyReads::new(cluster.clone())),
             events,
             metrics: metrics.clone(),
             queue: queue.clone(),

@@ -85,7 +85,7 @@ fn one_field_and_our_annotations() {
 #[case::another_object("/metadata/uid", json!("v"))]
 #[case::another_image("/spec/template/spec/containers/0/image", json!("app:0.9"))]
 #[case::containers_moved("/spec/template/spec/containers/0/name", json!("other"))]
-#[case::touched_before_the_first_update("/metadata/resourceVersion", json!("8"))]
+#[case::settings_may_have_changed("/metadata/resourceVersion", json!("8"))]
 fn guards(#[case] pointer: &str, #[case] value: Value) {
     let decided_on = object();
     let patch = apply(&workload(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
@@ -97,11 +97,12 @@ fn guards(#[case] pointer: &str, #[case] value: Value) {
 }
 
 #[test]
-fn another_update_in_between_is_noticed_and_a_foreign_edit_is_not() {
+fn a_rollback_notices_another_update_and_ignores_a_foreign_edit() {
     let mut decided_on = object();
     decided_on["metadata"]["annotations"]["headwind.sh/last-update"] = json!("2025-01-01T00:00:00Z");
     decided_on["metadata"]["annotations"]["headwind.sh/last-request"] = json!("q");
-    let patch = apply(&workload(&decided_on), &plan(vec![change("web", "app:1.0", "app:1.1")])).unwrap();
+    let rollback = Change { kind: ChangeKind::AutomaticRollback, ..change("web", "app:1.0", "app:1.1") };
+    let patch = apply(&workload(&decided_on), &plan(vec![rollback])).unwrap();
     let mut foreign = decided_on.clone();
     foreign["metadata"]["resourceVersion"] = json!("99");
     foreign["spec"]["replicas"] = json!(5);

@@ -69,9 +69,17 @@ impl StepCount {
 /// The objects read from the API server in one pass.
 #[derive(Default)]
 struct Reads {
-    live: Option<Live>,
+    live: Option<LiveWorkload>,
+    /// Headwind's annotations on the namespace.
+    defaults: Option<Arc<Annotations>>,
     /// Finished requests, because the store has only a part of them.
     finished: HashMap<String, Arc<UpdateRequest>>,
+}
+
+impl Reads {
+    fn take(&mut self, Live { workload, defaults }: Live) {
+        (self.live, self.defaults) = (Some(workload), Some(defaults));
+    }
 }
 
 impl Reconciler {
@@ -136,7 +144,7 @@ impl Reconciler {
             let decide = |limits: &Limits| {
                 next(&Observed {
                     limits,
-                    presence: presence(&observation, reads.live.as_ref()),
+                    presence: presence(&observation, reads.live),
                     defaults: &observation.defaults,
                     requests: &requests,
                     now,
@@ -173,7 +181,7 @@ impl Reconciler {
                     }
                     return Ok(None);
                 }
-                Step::Read => reads.live = Some(self.read_live(key).await?),
+                Step::Read => reads.take(self.read_live(key).await?),
                 Step::InspectPods => self.snapshot(key).await?,
                 Step::Evict(pod) => self.evict(key, &observation, &pod).await?,
                 Step::Write(write) if is_stored => self.write(&observation, &write, now).await?,
@@ -190,9 +198,14 @@ impl Reconciler {
                     }
                     deleted => deleted?,
                 },
+                // The patch tests the version of the other object, and not the settings in the annotations of the release.
+                Step::Apply(apply) if reads.live.is_none() && is_update(&apply) && is_in_another_object(&observation) => {
+                    reads.take(self.read_live(key).await?);
+                }
                 // The defaults of the namespace may be older than the last change of its annotations.
-                Step::Apply(apply) if reads.live.is_none() && self.cluster.is_limited() && is_update(&apply) => {
-                    reads.live = Some(self.read_live(key).await?);
+                Step::Apply(apply) if reads.defaults.is_none() && self.cluster.is_limited() && is_update(&apply) => {
+                    let requests = apply.changes.iter().map(|change| change.request.as_str());
+                    reads.defaults = Some(Arc::new(self.early_reads.defaults(&key.namespace, requests).await?));
                 }
                 Step::Apply(apply) => match self.apply(key, &observation, &apply).await? {
                     Outcome::Applied | Outcome::Moved => {}
@@ -274,7 +287,7 @@ impl Reconciler {
             let index = self.state.index.read();
             (index.workload(key), index.defaults(&key.namespace), index.odd(key).cloned())
         };
-        let defaults = reads.live.as_ref().map_or(defaults, |live| Arc::clone(&live.defaults));
+        let defaults = reads.defaults.clone().unwrap_or(defaults);
         if let Some(workload) = &workload {
             self.warn_about_faults(workload, &defaults);
         }
@@ -418,6 +431,11 @@ fn is_update(apply: &Apply) -> bool {
     apply.changes.iter().any(|change| change.kind == ChangeKind::Update)
 }
 
+/// Returns true if the version is in another object than the workload.
+fn is_in_another_object(observation: &Observation) -> bool {
+    observation.workload.as_ref().is_some_and(|workload| workload.destination.is_some())
+}
+
 /// Returns why the container gets no updates, if the owner of its workload is the reason.
 fn owned(workload: &Workload, defaults: &Annotations, container: &Container) -> Option<Reasoned> {
     let owner = workload.owner.as_deref()?;
@@ -429,8 +447,8 @@ fn span(now: Timestamp, until: Timestamp) -> Duration {
 }
 
 /// Returns the presence of the workload, from the cache and from a live read in this pass.
-fn presence<'a>(observation: &'a Observation, live: Option<&Live>) -> Presence<'a> {
-    match (&observation.workload, live.map(|live| live.workload)) {
+fn presence(observation: &Observation, live: Option<LiveWorkload>) -> Presence<'_> {
+    match (&observation.workload, live) {
         (Some(workload), read) => Presence::Present { workload, live: read == Some(LiveWorkload::Present) },
         (None, _) if observation.odd => Presence::Unreadable,
         (None, Some(LiveWorkload::Gone)) => Presence::Gone,

@@ -12,6 +12,7 @@ use headwind_k8s::update_request::UpdateRequest;
 
 use crate::act::confirm::Confirmer;
 use crate::cluster::ClusterClient;
+use crate::observe::early_reads::EarlyReads;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
 use crate::report::metrics::Metrics;
@@ -20,6 +21,7 @@ use crate::report::metrics::Metrics;
 pub(crate) struct Reconciler {
     pub(crate) state: Arc<State>,
     pub(crate) cluster: ClusterClient,
+    pub(crate) early_reads: Arc<EarlyReads>,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     /// Number of finished requests to keep per workload.

@@ -34,6 +34,7 @@ use super::prior::{prior_requests, requests_of};
 use super::unrecorded::{Heard, Retry, Verdict};
 use crate::cluster::object::ObjectVersion;
 use crate::cluster::{Class, ClusterClient, Failure};
+use crate::observe::early_reads::EarlyReads;
 use crate::observe::queue::Queue;
 use crate::observe::state::State;
 use crate::report::events::EventRecorder;
@@ -50,6 +51,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Proposer {
     pub(crate) state: Arc<State>,
     pub(crate) cluster: ClusterClient,
+    pub(crate) early_reads: Arc<EarlyReads>,
     pub(crate) events: EventRecorder,
     pub(crate) metrics: Metrics,
     pub(crate) queue: Queue,
@@ -343,6 +345,9 @@ impl Proposer {
     /// Returns true if a request was created.
     async fn create(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
         let decided = Timestamp::now();
+        if !request.spec.require_approval && self.state.leadership.leads() {
+            self.early_reads.start(&workload.key.namespace, &request.name_any());
+        }
         let made = match self.cluster.create_request(request).await {
             Ok(made) => made,
             Err(failure) if failure.class == Class::Conflict => match self.replace_superseded(workload, proposal, request).await? {

@@ -60,13 +60,15 @@ fn the_version_and_our_annotations() {
     expected["spec"]["chart"]["spec"]["version"] = json!("1.3.0+build.1");
     noted(&mut expected);
     assert_eq!(now, expected);
-    // A second patch tests what the first one wrote, and not the object as a whole.
-    let patch = apply(&workload(&now, None), &to("1.3.0+build.1", "1.4.0")).unwrap();
+    // A rollback tests what the first patch wrote, and not the object as a whole.
+    let mut back = to("1.3.0+build.1", "1.2.0");
+    back.changes[0].kind = ChangeKind::AutomaticRollback;
+    let patch = apply(&workload(&now, None), &back).unwrap();
     let mut touched = now.clone();
     touched["metadata"]["resourceVersion"] = json!("99");
     touched["spec"]["interval"] = json!("1h");
     json_patch::patch(&mut touched, &patch).unwrap();
-    assert_eq!((&touched["spec"]["chart"]["spec"]["version"], &touched["spec"]["interval"]), (&json!("1.4.0"), &json!("1h")));
+    assert_eq!((&touched["spec"]["chart"]["spec"]["version"], &touched["spec"]["interval"]), (&json!("1.2.0"), &json!("1h")));
     now["metadata"]["annotations"]["headwind.sh/last-request"] = json!("another");
     assert!(json_patch::patch(&mut now, &patch).is_err());
 }
@@ -87,11 +89,11 @@ fn the_tag_and_our_annotations_on_the_source() {
 #[case::another_object(false, "/metadata/uid", "v")]
 #[case::another_version(false, "/spec/chart/spec/version", "1.2.1")]
 #[case::another_chart(false, "/spec/chart/spec/chart", "redis")]
-#[case::touched_before_the_first_update(false, "/metadata/resourceVersion", "8")]
+#[case::settings_may_have_changed(false, "/metadata/resourceVersion", "8")]
 #[case::another_source(true, "/metadata/uid", "v")]
 #[case::another_tag(true, "/spec/ref/tag", "1.2.1")]
 #[case::another_address(true, "/spec/url", "oci://registry.example/team/redis")]
-#[case::source_touched_before_the_first_update(true, "/metadata/resourceVersion", "71")]
+#[case::settings_of_the_source_may_have_changed(true, "/metadata/resourceVersion", "71")]
 fn guards(#[case] by_reference: bool, #[case] pointer: &str, #[case] value: &str) {
     let (mut now, patch) = if by_reference {
         (oci(), apply(&workload(&referring(), Some(&oci())), &to("1.2.0+build.7", "1.3.0")))
