@@ -10,6 +10,7 @@ pub(crate) mod apply;
 pub(crate) mod confirm;
 pub(crate) mod lease;
 pub(crate) mod live;
+pub(crate) mod reads;
 pub(crate) mod reconcile;
 pub(crate) mod reconciler;
 pub(crate) mod turns;

@@ -6,7 +6,7 @@
 //! If a write meets a newer object (409, or a patch whose tests fail), the reconciler reads that object and decides
 //! again. If a write gets no response, it decides again from the current state.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use headwind_core::explain;
 use headwind_core::gate::Limits;
 use headwind_core::reason::{Reason, Reasoned};
 use headwind_core::request::refusal::{Refusal, refused};
-use headwind_core::request::{Apply, ChangeKind, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
+use headwind_core::request::{Apply, Observed, Phase, PodName, Presence, Request, StatusWrite, Step, next};
 use headwind_core::rollout::pod::{PodSnapshot, RefusedEviction};
 use headwind_core::settings::{Annotations, Settings};
 use headwind_core::workload::{Container, Workload, WorkloadKey};
@@ -24,7 +24,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::act::apply::Outcome;
-use crate::act::live::{Live, LiveWorkload};
+use crate::act::live::LiveWorkload;
+use crate::act::reads::Reads;
 use crate::act::reconciler::{Observation, Reconciler};
 use crate::clock::now;
 use crate::cluster::object::ObjectVersion;
@@ -63,22 +64,6 @@ impl StepCount {
     /// Returns true if the pass should let others continue. Anyone who may create requests can make a step expensive.
     fn is_long(&self) -> bool {
         self.computed >= SLICE
-    }
-}
-
-/// The objects read from the API server in one pass.
-#[derive(Default)]
-struct Reads {
-    live: Option<LiveWorkload>,
-    /// Headwind's annotations on the namespace.
-    defaults: Option<Arc<Annotations>>,
-    /// Finished requests, because the store has only a part of them.
-    finished: HashMap<String, Arc<UpdateRequest>>,
-}
-
-impl Reads {
-    fn take(&mut self, Live { workload, defaults }: Live) {
-        (self.live, self.defaults) = (Some(workload), Some(defaults));
     }
 }
 
@@ -165,6 +150,7 @@ impl Reconciler {
             }
             match step {
                 Step::Requeue(until) => {
+                    self.early_reads.forget(&key.namespace, requests.iter().map(|request| request.name.as_str()));
                     if !requests.iter().any(|request| request.status.phase == Phase::RollingOut) {
                         self.snapshots.lock().remove(key);
                     }
@@ -198,17 +184,10 @@ impl Reconciler {
                     }
                     deleted => deleted?,
                 },
-                // The patch tests the version of the other object, and not the settings in the annotations of the release.
-                Step::Apply(apply) if reads.live.is_none() && is_update(&apply) && is_in_another_object(&observation) => {
-                    reads.take(self.read_live(key).await?);
-                }
-                // The defaults of the namespace may be older than the last change of its annotations.
-                Step::Apply(apply) if reads.defaults.is_none() && self.cluster.is_limited() && is_update(&apply) => {
-                    let requests = apply.changes.iter().map(|change| change.request.as_str());
-                    reads.defaults = Some(Arc::new(self.early_reads.defaults(&key.namespace, requests).await?));
-                }
+                Step::Apply(apply) if self.read_untested(key, &observation, &apply, &mut reads).await? => {}
                 Step::Apply(apply) => match self.apply(key, &observation, &apply).await? {
-                    Outcome::Applied | Outcome::Moved => {}
+                    Outcome::Applied => {}
+                    Outcome::Moved => reads.moved()?,
                     Outcome::Refused(refusal) => self.refuse(&observation, &apply, &refusal, now).await?,
                 },
             }
@@ -424,16 +403,6 @@ impl Reconciler {
         );
         wait
     }
-}
-
-/// Returns true if the patch contains an update. Rollbacks do not wait for anything.
-fn is_update(apply: &Apply) -> bool {
-    apply.changes.iter().any(|change| change.kind == ChangeKind::Update)
-}
-
-/// Returns true if the version is in another object than the workload.
-fn is_in_another_object(observation: &Observation) -> bool {
-    observation.workload.as_ref().is_some_and(|workload| workload.destination.is_some())
 }
 
 /// Returns why the container gets no updates, if the owner of its workload is the reason.

@@ -346,7 +346,7 @@ impl Proposer {
     async fn create(&self, workload: &Workload, proposal: &Proposal, request: &UpdateRequest) -> Result<bool, Failure> {
         let decided = Timestamp::now();
         if !request.spec.require_approval && self.state.leadership.leads() {
-            self.early_reads.start(&workload.key.namespace, &request.name_any());
+            self.early_reads.start(workload, &request.name_any());
         }
         let made = match self.cluster.create_request(request).await {
             Ok(made) => made,
