@@ -153,6 +153,11 @@ impl Context<'_> {
                 due.entry(container).or_insert(request);
             }
         }
+        // A patch with an update tests the version of the object, which changes during a rollout. A rollback must not
+        // wait for that.
+        if due.values().any(|request| is_rollback(self, request)) {
+            due.retain(|_, request| is_rollback(self, request));
+        }
         if !due.is_empty() {
             due = together(due);
             // A rollback of one container by a person does not include updates of others.

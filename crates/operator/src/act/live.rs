@@ -46,12 +46,18 @@ impl Reconciler {
     /// Reads the workload and the object with its version into the index, and returns the workload; `None` if it is
     /// gone or does not decode.
     pub(crate) async fn read_workload(&self, key: &WorkloadKey) -> Result<Option<Arc<Workload>>, Failure> {
-        match self.refresh(key).await? {
-            LiveWorkload::Present | LiveWorkload::Gone => {}
-            LiveWorkload::Unreadable if self.state.index.read().odd(key).is_some() => {}
-            LiveWorkload::Unreadable => return Err(Failure::busy(&format!("the API server does not serve {}", key.kind), None)),
-        }
+        let read = self.refresh(key).await?;
+        self.served(key, read)?;
         Ok(self.state.index.read().workload(key))
+    }
+
+    /// Fails if the live read of the workload found that its kind is not served now: the copy may be old.
+    pub(super) fn served(&self, key: &WorkloadKey, read: LiveWorkload) -> Result<(), Failure> {
+        match read {
+            LiveWorkload::Present | LiveWorkload::Gone => Ok(()),
+            LiveWorkload::Unreadable if self.state.index.read().odd(key).is_some() => Ok(()),
+            LiveWorkload::Unreadable => Err(Failure::busy(&format!("the API server does not serve {}", key.kind), None)),
+        }
     }
 
     /// Reads the workload, its source and the requests that it names into the local copies.

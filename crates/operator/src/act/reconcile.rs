@@ -25,7 +25,7 @@ use kube::ResourceExt as _;
 
 use crate::act::apply::Outcome;
 use crate::act::live::LiveWorkload;
-use crate::act::reads::Reads;
+use crate::act::reads::{PAUSE, Reads};
 use crate::act::reconciler::{Observation, Reconciler};
 use crate::clock::now;
 use crate::cluster::object::ObjectVersion;
@@ -186,8 +186,11 @@ impl Reconciler {
                 },
                 Step::Apply(apply) if self.read_untested(key, &observation, &apply, &mut reads).await? => {}
                 Step::Apply(apply) => match self.apply(key, &observation, &apply).await? {
-                    Outcome::Applied => {}
-                    Outcome::Moved => reads.moved()?,
+                    Outcome::Moved if reads.moved() => {
+                        tracing::info!(workload.kind = %key.kind, workload.namespace = key.namespace, workload.name = key.name, "the workload changes faster than it can be patched; trying again in a moment");
+                        return Ok(Some(PAUSE));
+                    }
+                    Outcome::Applied | Outcome::Moved => {}
                     Outcome::Refused(refusal) => self.refuse(&observation, &apply, &refusal, now).await?,
                 },
             }

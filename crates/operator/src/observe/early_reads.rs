@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{ClusterClient, Failure};
 
-/// Maximum age of a read when it is used, and maximum time to wait for it.
+/// Maximum age of a read when it is taken, and maximum time to wait for its answer then.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The namespace and name of a request.

@@ -129,6 +129,20 @@ fn a_container_with_a_long_interval_is_not_starved() {
     assert_eq!(names(&step(Some(&live), &[back, all[1].clone()])), ["b"], "a rollback takes no update with it");
 }
 
+/// The patch of an update tests the version of the object, which changes during a rollout.
+#[test]
+fn a_rollback_by_a_person_shares_no_patch_with_an_update() {
+    let mut history = History::default();
+    history.record("web", "app:0.9.0", "app:1.0.0", at(NOW - 60), "before", None);
+    let live = two(&[("headwind.sh/min-update-interval", "0"), (key::UPDATE_HISTORY, &history.to_annotation())]);
+    let mut back = request("b", "app:1.0.0", "app:0.9.0");
+    back.spec.trigger = Trigger::Manual;
+    back.status = Status { phase: Phase::Approved, approved_by: Some("ann".to_owned()), ..Status::default() };
+    let update = side("s", "side:1.0.0", "side:1.1.0");
+    assert_eq!(names(&step(Some(&live), &[back, update.clone()])), ["b"]);
+    assert_eq!(names(&step(Some(&live), &[update])), ["s"], "it is due");
+}
+
 /// Headwind reads an unknown request that the workload names before it judges the pods. A deleted request does not
 /// count.
 #[rstest::rstest]
