@@ -6,7 +6,7 @@
 //! rollback does not: it must succeed while the status of the object changes. Only then the patch replaces that one field
 //! and writes Headwind's annotations. The server rejects the patch of a late leader or a repeated patch (422).
 
-use headwind_core::request::{Apply, ChangeKind};
+use headwind_core::request::Apply;
 use headwind_core::settings::key::{self, is_managed};
 use headwind_core::workload::{Container, Destination, Workload};
 use json_patch::jsonptr::PointerBuf;
@@ -33,7 +33,7 @@ pub enum PatchError {
 pub fn apply(workload: &Workload, apply: &Apply) -> Result<Patch, PatchError> {
     let object = Object::of(workload);
     let mut operations = vec![test(&["metadata", "uid"], json!(object.uid))];
-    if apply.changes.iter().any(|change| change.kind == ChangeKind::Update) {
+    if apply.is_update() {
         operations.push(test(&["metadata", "resourceVersion"], json!(object.resource_version)));
     }
     let foreign = is_foreign(&workload.annotations, object.uid);

@@ -616,8 +616,7 @@ impl World {
             Some(seen) => real.annotations.get(*key) == Some(seen),
             None => real.resource_version == replica.workload.resource_version,
         });
-        let versioned = apply.changes.iter().any(|change| change.kind == ChangeKind::Update);
-        let tested = tested && (!versioned || real.resource_version == replica.workload.resource_version);
+        let tested = tested && (!apply.is_update() || real.resource_version == replica.workload.resource_version);
         let same = |change: &super::Change| real.container(&change.container).is_some_and(|container| container.image == change.from);
         if !tested || !apply.changes.iter().all(same) {
             self.replicas[who].take_in(&self.cluster.workload);

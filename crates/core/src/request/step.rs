@@ -98,6 +98,14 @@ pub struct Apply {
     pub history: String,
 }
 
+impl Apply {
+    /// Returns true if the patch contains an update. Rollbacks wait for nothing that updates wait for.
+    #[must_use]
+    pub fn is_update(&self) -> bool {
+        self.changes.iter().any(|change| change.kind == ChangeKind::Update)
+    }
+}
+
 /// The change of one container for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwind_core::request::{Apply, ChangeKind};
+use headwind_core::request::Apply;
 use headwind_core::settings::Annotations;
 use headwind_core::workload::WorkloadKey;
 use headwind_k8s::update_request::UpdateRequest;
@@ -61,7 +61,7 @@ impl Reconciler {
         apply: &Apply,
         reads: &mut Reads,
     ) -> Result<bool, Failure> {
-        let Some(workload) = observation.workload.as_ref().filter(|_| is_update(apply)) else { return Ok(false) };
+        let Some(workload) = observation.workload.as_ref().filter(|_| apply.is_update()) else { return Ok(false) };
         if workload.destination.is_some() && reads.live.is_none() {
             let live = self.read_live(key).await?;
             self.served(key, live.workload)?;
@@ -75,11 +75,6 @@ impl Reconciler {
         reads.defaults = Some(Arc::new(self.early_reads.defaults(workload, requests).await?));
         Ok(true)
     }
-}
-
-/// Returns true if the patch contains an update. Rollbacks do not wait for anything.
-fn is_update(apply: &Apply) -> bool {
-    apply.changes.iter().any(|change| change.kind == ChangeKind::Update)
 }
 
 #[cfg(test)]
